@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cytoimagenet_hf.benchmarks.figures import accuracy_dots
-from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.files import write_text
 from cytoimagenet_hf.core.simulated import SENTENCE, is_simulated, stamp_figure
 from cytoimagenet_hf.scoring.results import ResultsRecord
 
@@ -57,8 +57,7 @@ def write_report(
             default=_gains(results, "Default", results.names("baseline")),
         ),
     )
-    with atomic_path(output / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output / "report.html", page)
 
 
 def _minutes(seconds: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.files import atomic_path, write_json, write_text
 
 from .figures import save_figures
 from .recipes import variants
@@ -25,8 +25,7 @@ def write_report(results: Results, folder: Path, *, seed: int, figures: bool = T
         pq.write_table(predictions_table(results), temporary)
     tables = result_tables(results.record)
     for name, render in (("table.md", to_markdown), ("table.tex", to_latex), ("table.html", to_html)):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text("\n".join(render(table) for table in tables), encoding="utf-8")
+        write_text(folder / name, "\n".join(render(table) for table in tables))
     if figures:
         save_figures(results, folder / "figures", seed=seed)
 

@@ -37,7 +37,7 @@ def command(
     from cytoimagenet_hf.benchmarks.report import repair_table, write_report
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
-    from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder
+    from cytoimagenet_hf.core.files import json_text, require_folder, write_text
     from cytoimagenet_hf.core.terminal import Terminal
 
     if not tasks.task:
@@ -59,8 +59,7 @@ def command(
     if rules.repairs:
         changes = repair_table(suite, report=report)
         if output is not None:
-            with atomic_path(output / "repairs.md") as temporary:
-                temporary.write_text(to_markdown(changes), encoding="utf-8")
+            write_text(output / "repairs.md", to_markdown(changes))
         if as_json:
             typer.echo(json_text(asdict(changes) | {"best": sorted(changes.best)}))
         else:

@@ -20,7 +20,7 @@ def command(
 
     Example: cytoimagenet leaderboard runs/*/results.json --output leaderboard.html
     """
-    from cytoimagenet_hf.core.files import atomic_path, json_text
+    from cytoimagenet_hf.core.files import json_text, write_text
     from cytoimagenet_hf.core.terminal import counted
     from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_markdown, to_page
     from cytoimagenet_hf.scoring.results import read_results
@@ -29,8 +29,7 @@ def command(
         raise InputError(f"--output {output}: a page ends in .html, a table in .md")
     board = make_leaderboard([read_results(record) for record in records])
     text = to_page(board, title=title) if output.suffix == ".html" else to_markdown(board)
-    with atomic_path(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(output, text)
     if as_json:
         rows = [{"name": row.name, "kind": row.kind, "mean_gain": row.mean_gain} for row in board.rows]
         typer.echo(json_text({"output": str(output), "sets": board.sets, "entries": rows}))

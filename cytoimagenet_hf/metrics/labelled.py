@@ -133,10 +133,8 @@ def as_list(values: Any) -> list[Any] | None:
     """
     if values is None:
         return None
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    if hasattr(values, "columns"):  # iterating over a table would give their names
-        values = np.asarray(values)
+    if hasattr(values, "detach") or hasattr(values, "columns"):  # iterating over a table would give its columns' names
+        values = as_array(values)
     if hasattr(values, "tolist"):
         plain = values.tolist()
         return plain if isinstance(plain, list) else [plain]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.colours import PALETTE
-from cytoimagenet_hf.core.files import atomic_folder, atomic_path, write_json
+from cytoimagenet_hf.core.files import atomic_folder, write_json, write_text
 from cytoimagenet_hf.core.simulated import is_simulated, mark_simulated, save_figure
 from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.dataset.load import dataset_sources
@@ -58,8 +58,7 @@ def write_config(output: Path, config: TrainConfig) -> None:
     """`config.yaml`: the run's whole configuration, which `--config` reads back; and the mark of simulated images."""
     if is_simulated(dataset_name(config).path):
         mark_simulated(output)
-    with atomic_path(output / "config.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_text(output / "config.yaml", yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True))
 
 
 def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from rich.table import Table
 
-from cytoimagenet_hf.core.files import atomic_path, json_text
+from cytoimagenet_hf.core.files import json_text, write_text
 from cytoimagenet_hf.core.terminal import Terminal
 from cytoimagenet_hf.core.versions import installed_versions
 
@@ -165,8 +165,7 @@ def write(result: Mapping[str, Any], path: Path) -> Path:
 def write_rows(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON atomically with sorted keys and one row of a table per line, so that a change shows as its rows."""
     plain = json.loads(json_text(content, sort_keys=True, plain_ascii=False))
-    with atomic_path(path) as temporary:
-        temporary.write_text(row_text(plain) + "\n", encoding="utf-8")
+    write_text(path, row_text(plain) + "\n")
 
 
 def row_text(value: Any, indent: str = "") -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.files import write_text
 from cytoimagenet_hf.core.simulated import SIMULATED
 from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.plan import Profiles
@@ -161,5 +161,4 @@ def write_figure(profiles: Profiles, path: str | Path, *, plate_size: int | None
     if profiles.table.about.get("simulated"):
         at = f'x="{width - _GAP:g}" y="{_GAP:g}" text-anchor="end" font-size="13" fill="#b3450a"'
         head += f"<text {at}>{SIMULATED}</text>"
-    with atomic_path(path) as temporary:
-        temporary.write_text(standalone(head + "".join(parts)) + "</svg>\n", encoding="utf-8")
+    write_text(path, standalone(head + "".join(parts)) + "</svg>\n")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, json_text
+from cytoimagenet_hf.core.files import json_text, write_text
 from cytoimagenet_hf.core.simulated import SENTENCE
 from cytoimagenet_hf.core.versions import project_version
 from cytoimagenet_hf.images import Image
@@ -120,8 +120,7 @@ def write_report(
     )
     environment.policies["json.dumps_kwargs"] = {}  # facts in the order they are given
     html = environment.from_string(source).render(content)
-    with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(path, html)
     return {
         "bytes": len(html.encode()),
         "replicates": [asdict(score) for score in precision],
